@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 __all__ = [
-    "Run", "UserError", "__version__", "build", "create_backbone", "create_model", "evaluate", "find_batch",
+    "Run", "UserError", "__version__", "build", "check", "create_backbone", "create_model", "evaluate", "find_batch",
     "find_lr", "inspect", "list_backbones", "load", "sweep", "train",
 ]  # fmt: skip
 
@@ -14,6 +14,7 @@ _MODULES = {
     "Run": "visionkit.runs.run",
     "UserError": "visionkit.errors",
     "build": "visionkit.api",
+    "check": "visionkit.api_check",
     "create_backbone": "visionkit.backbones",
     "create_model": "visionkit.models",
     "evaluate": "visionkit.api",

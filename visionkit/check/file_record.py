@@ -8,7 +8,23 @@ import numpy
 
 __all__ = ["FORMATS", "MODES", "RECORD", "Fault"]
 
-FORMATS = ("", "JPEG", "MPO", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "DIB", "JPEG2000", "AVIF", "HEIF", "ICO", "NPY")
+FORMATS = (
+    "",
+    "JPEG",
+    "MPO",
+    "PNG",
+    "TIFF",
+    "BMP",
+    "GIF",
+    "WEBP",
+    "PPM",
+    "DIB",
+    "JPEG2000",
+    "AVIF",
+    "HEIF",
+    "ICO",
+    "NPY",
+)
 """Names of formats, by their number in a record."""
 
 MODES = ("", "1", "L", "P", "PA", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "F", "bands")

@@ -221,6 +221,13 @@ def _find(subject: str, parsed: ParsedOverrides, config_dirs: Sequence[Path]) ->
     return find(subject, plain, options)
 
 
+def _check(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
+    from visionkit.cli.check_config import compose_check
+    from visionkit.commands.check import check
+
+    return check(*compose_check(parsed, config_dirs))
+
+
 def _serve(parsed: ParsedOverrides, config_dirs: Sequence[Path]) -> int:
     from visionkit.cli.served_model import compose_served_model
     from visionkit.commands.serve import serve
@@ -259,8 +266,7 @@ def _compare(options: Mapping[str, str]) -> int:
 _OPTION_COMMANDS = {"runs": _runs, "compare": _compare}
 _COMMANDS = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "export": _export, "benchmark": _benchmark,
-    "demo": _demo, "serve": _serve,
-    "inspect": _inspect,
+    "demo": _demo, "serve": _serve, "inspect": _inspect, "check": _check,
 }  # fmt: skip
 
 

@@ -159,6 +159,19 @@ VERBS: Mapping[str, Verb] = {
             "python -m visionkit inspect backbone=resnet50 depth=2 format=json",
         ),
     ),
+    "check": Verb(
+        "say what is wrong with a data set, before anything is trained on it; exit code 2 with errors",
+        {
+            "run": "the run whose data set is checked; instead of words as of train",
+            "deep": "true: all pixels too; headers and annotations alone unless given",
+            "cache": "a folder that keeps what was seen of each file for the next check",
+        },
+        (
+            "python -m visionkit check dataset=folder dataset.root=photos",
+            "python -m visionkit check dataset=coco dataset.root=data/coco deep=true",
+            "python -m visionkit check task=detect dataset=yolo dataset.root=data/yolo format=json",
+        ),
+    ),
     "find": Verb(
         "find lr: a learning rate by a range test; find batch: the size of a batch for this device's memory and speed",
         {

@@ -102,6 +102,11 @@ class MaskFiles(ClassMasks):
         values = read_mask(os.path.join(self.root, os.fsdecode(self._names[index])), coloured=self.table.coloured)
         return torch.from_numpy(self.table.translate(values))
 
+    @property
+    def names(self) -> NDArray[numpy.bytes_]:
+        """The name of each file, bytes (N,)."""
+        return self._names
+
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of the upright mask, in pixels, from the header of its file.
 

@@ -204,6 +204,11 @@ class FileDataset(ImageDataset):
     def nbytes(self) -> int:
         return super().nbytes + self._names.nbytes
 
+    @property
+    def names(self) -> NDArray[numpy.bytes_]:
+        """The name of each file, bytes (N,)."""
+        return self._names
+
     def name(self, index: int) -> str:
         return os.path.join(self.root, os.fsdecode(self._names[index]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from visionkit.data.findings.annotations import ANNOTATIONS
+from visionkit.data.findings.checked_files import CHECKED_FILES
 from visionkit.data.findings.files import FILES
 from visionkit.data.findings.items import ITEMS
 from visionkit.data.findings.kind import FindingKind
@@ -14,4 +15,6 @@ from visionkit.data.findings.predictions import PREDICTIONS
 
 __all__ = ["CATALOGUE"]
 
-CATALOGUE: Mapping[str, FindingKind] = {**OBJECTS, **ANNOTATIONS, **MASKS, **FILES, **ITEMS, **PREDICTIONS}
+CATALOGUE: Mapping[str, FindingKind] = {
+    **OBJECTS, **ANNOTATIONS, **MASKS, **FILES, **ITEMS, **PREDICTIONS, **CHECKED_FILES,
+}  # fmt: skip

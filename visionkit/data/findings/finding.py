@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from visionkit.data.findings.catalogue import CATALOGUE
 from visionkit.data.findings.kind import FindingKind
 from visionkit.errors import UserError
 
-__all__ = ["MAX_LISTED", "Finding", "check_findings"]
+__all__ = ["MAX_LISTED", "Finding", "check_findings", "lenient_findings"]
 
 MAX_LISTED = 10
 _MAX_NAMED = 3
 """So many places stand in a note; those beyond, up to `MAX_LISTED`, in the log of a run."""
+
+_is_lenient: ContextVar[bool] = ContextVar("is_lenient", default=False)
 
 _KEY = re.compile(r"dataset\.([a-z_]+)")
 
@@ -90,6 +94,16 @@ class Finding:
         return f"{self.text}: {', '.join(places)}{more}" if places else self.text
 
 
+@contextmanager
+def lenient_findings() -> Iterator[None]:
+    """A context in which `check_findings` raises nothing: who reads a data set to judge it wants all of them."""
+    token = _is_lenient.set(True)
+    try:
+        yield
+    finally:
+        _is_lenient.reset(token)
+
+
 def check_findings(
     findings: Iterable[Finding],
     *,
@@ -110,6 +124,8 @@ def check_findings(
     Raises:
         UserError: If there is one.
     """
+    if _is_lenient.get():
+        return
     where = place if dataset is None else f"dataset '{dataset}'"
     raised = [
         finding for finding in findings if finding.severity == "error" or (strict and finding.severity == "warning")
