@@ -19,7 +19,6 @@ __all__ = ["perceptual_hash", "scan_pixels"]
 _SIDE = 192
 """Pictures are looked at with a shorter side of at least so many pixels, if they have them."""
 _HASH_SIDE, _HASH_BITS = 32, 8
-_CROP = 0.05
 _LEVELS = 64
 _GREY = 128
 """What decoders fill in where the numbers of a JPEG file have ended."""
@@ -108,9 +107,6 @@ def _measure(picture: NDArray[Any], record: Any) -> None:
     middle = grey_image.resize((4 * _HASH_SIDE, 4 * _HASH_SIDE), Image.Resampling.BOX)
     small = numpy.asarray(middle.resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.LANCZOS))
     record["hash"], record["mirrored"] = perceptual_hash(small), perceptual_hash(small[:, ::-1])
-    low, high = 4 * _HASH_SIDE * _CROP, 4 * _HASH_SIDE * (1 - _CROP)
-    inner = middle.resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.LANCZOS, box=(low, low, high, high))
-    record["cropped"] = perceptual_hash(numpy.asarray(inner))
     record["thumbnail"] = numpy.asarray(middle.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
 
 
