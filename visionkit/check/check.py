@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,15 @@ from visionkit.check.checkers import CHECKERS
 from visionkit.check.data_set import DataSet, read_data_set
 from visionkit.check.file_scan import scan_files
 from visionkit.check.file_table import list_files
+from visionkit.check.levels import levels_of
 from visionkit.check.options import CheckOptions
 from visionkit.check.parallel import look_at
+from visionkit.check.pixel_scan import scan_pixels
 from visionkit.check.progress import CheckProgress
 from visionkit.check.report import CheckReport, by_severity
 from visionkit.check.summary import summarize
+from visionkit.data.images import MAX_PIXELS
+from visionkit.data.sources.file_source import FileSource
 
 if TYPE_CHECKING:
     from visionkit.console import Printer
@@ -35,11 +40,14 @@ def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> 
     began = time.perf_counter()
     with CheckProgress(printer) as progress:
         progress.begin("reading annotations")
-        data = read_data_set(config.source, target=config.task.target, seed=config.seed)
+        data = _with_network(read_data_set(config.source, target=config.task.target, seed=config.seed), config)
         progress.begin("listing files")
         data = list_files(data, advance=progress.advance)
         progress.begin("reading headers", total=len(data.files))
         data = _with_records(data, progress)
+        if options.deep:
+            progress.begin("reading pixels", total=len(data.files))
+            data = _with_pixels(data, progress)
         progress.begin("comparing")
         findings = [*data.findings, *(finding for check in CHECKERS for finding in check(data))]
     root = data.root
@@ -52,3 +60,18 @@ def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> 
 def _with_records(data: DataSet, progress: CheckProgress) -> DataSet:
     records = look_at(data.files.paths(), scan_files, advance=progress.advance)
     return replace(data, files=replace(data.files, records=records))
+
+
+def _with_pixels(data: DataSet, progress: CheckProgress) -> DataSet:
+    """The data set with what its pixels show; files that cannot be read have none."""
+    max_pixels = data.source.max_pixels if isinstance(data.source, FileSource) else MAX_PIXELS
+    look = functools.partial(scan_pixels, max_pixels=max_pixels)
+    return replace(data, pixels=look_at(data.files.paths(), look, advance=progress.advance))
+
+
+def _with_network(data: DataSet, config: RunConfig) -> DataSet:
+    """The data set beside the network that it is for: its strides, its levels, and how many objects it predicts."""
+    backbone, head = config.backbone, config.head
+    stride = max(info.stride for info in backbone.feature_info.values())
+    max_detections = getattr(head, "max_detections", None)
+    return replace(data, stride=stride, levels=levels_of(head, backbone), max_detections=max_detections)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from visionkit.check.box_checks import check_boxes, check_counts, check_levels, check_overlaps
+from visionkit.check.class_checks import check_balance, check_classes, check_splits
 from visionkit.check.data_set import DataSet
 from visionkit.check.file_checks import check_headers, check_names
+from visionkit.check.pixel_checks import check_kinds, check_pixels, check_sizes
+from visionkit.check.twin_checks import check_bursts, check_groups, check_twins
 from visionkit.data.findings import Finding
 
 __all__ = ["CHECKERS", "CheckerFn"]
 
 CheckerFn = Callable[[DataSet], list[Finding]]
 
-CHECKERS: tuple[CheckerFn, ...] = (check_headers, check_names)
+CHECKERS: tuple[CheckerFn, ...] = (
+    check_headers, check_names, check_kinds, check_sizes, check_pixels, check_twins, check_bursts, check_groups,
+    check_classes, check_balance, check_splits, check_boxes, check_overlaps, check_levels, check_counts,
+)  # fmt: skip
 """Each gives findings on one matter; what its reader has said is not said again."""

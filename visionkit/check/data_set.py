@@ -19,7 +19,8 @@ from visionkit.data.sources.file_source import FileSource
 from visionkit.errors import UserError
 
 if TYPE_CHECKING:
-    from visionkit.data.dataset import ImageDataset
+    from visionkit.check.levels import Levels
+    from visionkit.data.dataset import FileDataset, ImageDataset
     from visionkit.data.sources import DataInfo, Source
 
 __all__ = ["SPLITS", "DataSet", "FileTable", "read_data_set"]
@@ -81,6 +82,10 @@ class DataSet:
         notes: What they say beside them.
         tree: All that lies below its folder; None of a set without one.
         files: The image files of the splits, and others below the folder; empty for images in memory.
+        pixels: `visionkit.check.pixel_record.PIXELS` (N,) of the files, of a deep check.
+        stride: The coarsest stride of the network, in pixels; 0 if it is not known.
+        levels: Those of a detection head.
+        max_detections: The most objects that it predicts.
     """
 
     source: Source
@@ -96,12 +101,64 @@ class DataSet:
             Path(), numpy.zeros(0, "S1"), numpy.zeros(0, numpy.int8), numpy.zeros(0, RECORD)
         )
     )
+    pixels: NDArray[Any] | None = None
+    stride: int = 0
+    levels: Levels | None = None
+    max_detections: int | None = None
 
     @property
     def root(self) -> Path | None:
         """The folder of the data set; None of a set without files."""
         root = self.source.root if isinstance(self.source, FileSource) else None
         return None if root is None else Path(root).expanduser()
+
+    @cached_property
+    def class_counts(self) -> dict[str, NDArray[Any]]:
+        """Images, objects or pixels of each class in each split, int64 (K,)."""
+        from visionkit.data.dataset import count_classes
+
+        if self.info is None or self.target == "mask":
+            return {}
+        return {split: count_classes(samples, self.info.num_classes).numpy() for split, samples in self.splits.items()}
+
+    @cached_property
+    def labels(self) -> NDArray[Any] | None:
+        """The class of each file, int64 (N,), -1 of those in no split; None for other targets."""
+        if self.target != "label" or not len(self.files):
+            return None
+        labels = numpy.full(len(self.files), -1, dtype=numpy.int64)
+        start = 0
+        for _, names, samples in split_files(self):
+            labels[start : start + len(names)] = samples.labels.numpy()
+            start += len(names)
+        return labels
+
+    @cached_property
+    def sizes(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """Height and width of the images of each split, as they are and resized, int64 (n, 2), 0 where unknown."""
+        original, fitted = dict[str, NDArray[Any]](), dict[str, NDArray[Any]]()
+        for split, samples in self.splits.items():
+            original[split] = self._sizes_of(split, samples)
+            rows, inverse = numpy.unique(original[split], axis=0, return_inverse=True)
+            transform = self.source.input_transform()
+            resized = [transform.content_size(*row) if row[0] else (0, 0) for row in rows.tolist()]
+            fitted[split] = numpy.array(resized, dtype=numpy.int64).reshape(-1, 2)[inverse.ravel()]
+        return original, fitted
+
+    def _sizes_of(self, split: str, samples: ImageDataset) -> NDArray[Any]:
+        from visionkit.data.dataset import FileDataset
+
+        if not isinstance(samples, FileDataset):
+            height, width = samples.image(0).shape[-2:] if len(samples) else (0, 0)
+            return numpy.tile(numpy.array([[height, width]], dtype=numpy.int64), (len(samples), 1))
+        records = self.files.records[self.files.split == SPLITS.index(split)]
+        sizes = numpy.stack([records["height"], records["width"]], axis=1).astype(numpy.int64)
+        declared = None if samples.sizes is None else samples.sizes.numpy()
+        turned = records["orientation"] >= 5
+        if declared is not None:
+            turned &= (declared != sizes).any(axis=1)
+        sizes[turned] = sizes[turned][:, ::-1]
+        return sizes
 
 
 def read_data_set(source: Source, *, target: str, seed: int) -> DataSet:
@@ -111,6 +168,9 @@ def read_data_set(source: Source, *, target: str, seed: int) -> DataSet:
         source: The data set, for this target.
         target: The kind of target.
         seed: Of random splits.
+
+    Raises:
+        UserError: If there is no folder to look into, or the data set is none of files.
     """
     from visionkit.data.image_survey import survey_images
 
@@ -119,6 +179,9 @@ def read_data_set(source: Source, *, target: str, seed: int) -> DataSet:
             splits = survey_images(source, source.splits(seed=seed), strict=False)
             info = source.info()
     except UserError as error:
+        root = source.root if isinstance(source, FileSource) else None
+        if root is None or not Path(root).expanduser().is_dir():
+            raise
         refused = Finding.counted("data-set-refused", 1, reason=" ".join(str(error).split()))
         return DataSet(source, target, findings=(refused,))
     said = {finding.note for finding in splits.findings}
@@ -126,10 +189,10 @@ def read_data_set(source: Source, *, target: str, seed: int) -> DataSet:
     return DataSet(source, target, info, splits.samples, splits.saved, tuple(splits.findings), notes)
 
 
-def split_files(data: DataSet) -> Iterator[tuple[int, NDArray[Any], Path]]:
-    """Split, names and folder of the image files of each split that has some."""
+def split_files(data: DataSet) -> Iterator[tuple[int, NDArray[Any], FileDataset]]:
+    """Split, names and samples of the image files of each split that has some."""
     from visionkit.data.dataset import FileDataset
 
     for split, samples in data.splits.items():
         if isinstance(samples, FileDataset):
-            yield SPLITS.index(split), samples.names, samples.root
+            yield SPLITS.index(split), samples.names, samples

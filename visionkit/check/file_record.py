@@ -52,9 +52,10 @@ class Fault(IntFlag):
 
 RECORD = numpy.dtype(
     [
-        ("bytes", "<i8"), ("time", "<i8"), ("height", "<i4"), ("width", "<i4"), ("frames", "<i4"), ("faults", "<u4"),
-        ("format", "u1"), ("mode", "u1"), ("orientation", "u1"), ("bands", "u1"),
+        ("bytes", "<i8"), ("time", "<i8"), ("taken", "<i8"), ("height", "<i4"), ("width", "<i4"), ("frames", "<i4"),
+        ("faults", "<u4"), ("format", "u1"), ("mode", "u1"), ("orientation", "u1"), ("bands", "u1"),
     ]
 )  # fmt: skip
-"""Size of the file in bytes; time of its last change in nanoseconds; stored height and width in pixels, 0 if unknown;
-`Fault` bits; positions in `FORMATS` and `MODES`; the EXIF orientation; the number of bands."""
+"""Size of the file in bytes; time of its last change in nanoseconds; when the photo was taken by EXIF, in seconds, 0 if
+it does not say; stored height and width in pixels, 0 if unknown; number of pictures; `Fault` bits; positions in
+`FORMATS` and `MODES`; the EXIF orientation; the number of bands."""

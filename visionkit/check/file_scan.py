@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import calendar
 import errno
 import os
+import re
 import stat
 from collections.abc import Sequence
 from typing import Any, BinaryIO
@@ -18,6 +20,8 @@ from visionkit.data.image_modes import has_alpha, num_bands
 
 __all__ = ["scan_files"]
 
+_EXIF, _TAKEN, _CHANGED = 0x8769, 0x9003, 0x0132  # tags
+_TIME = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
 _DENIED = {errno.EACCES, errno.EPERM}
 _FORMAT_NUMBER = {name: number for number, name in enumerate(FORMATS)}
 _MODE_NUMBER = {name: number for number, name in enumerate(MODES)}
@@ -64,11 +68,22 @@ def _look(file: BinaryIO, path: bytes, record: Any) -> Fault:
     faults = Fault.DEEP if header.deep else Fault(0)
     try:
         record["bands"] = min(num_bands(image), 255)
+        record["taken"] = _taken(image)
         record["frames"] = min(int(getattr(image, "n_frames", 1)), 2**31 - 1)
         faults |= Fault.ALPHA if has_alpha(image) else Fault(0)
     except Exception:
         faults |= Fault.BROKEN_HEADER
     return faults | end_fault(file, image.format or "", num_bytes)
+
+
+def _taken(image: Any) -> int:
+    """When a photo was taken, in seconds of a calendar without time zones; 0 if its file does not say."""
+    if "exif" not in image.info:
+        return 0
+    exif = image.getexif()
+    text = exif.get_ifd(_EXIF).get(_TAKEN) or exif.get(_CHANGED) or ""
+    found = _TIME.match(str(text))
+    return calendar.timegm((*map(int, found.groups()),)) if found else 0  # type: ignore[arg-type]
 
 
 def _unidentified(start: bytes, num_bytes: int) -> Fault:

@@ -31,8 +31,8 @@ def list_files(data: DataSet, *, advance: Callable[[int], Any] = lambda count: N
     tree = list_tree(root, advance=advance)
     names, splits, seen = list[bytes](), list[int](), set[bytes]()
     top = os.fsencode(root)
-    for split, files, folder in split_files(data):
-        inner = _relative(os.fsencode(folder), top)
+    for split, files, samples in split_files(data):
+        inner = _relative(os.fsencode(samples.root), top)
         of_split = [os.path.normpath(os.path.join(inner, name)) for name in files.tolist()]
         names += of_split
         splits += [split] * len(of_split)

@@ -70,7 +70,9 @@ def by_hash(hashes: NDArray[Any], others: NDArray[Any], *, max_distance: int) ->
             done = ends[begin] - counts[begin]
             end = max(begin + 1, int(numpy.searchsorted(ends, done + _BLOCK, side="right")))
             first = numpy.repeat(numpy.arange(begin, end), counts[begin:end])
-            within = numpy.arange(len(first)) + done - numpy.repeat(ends[begin:end] - counts[begin:end], counts[begin:end])
+            within = (
+                numpy.arange(len(first)) + done - numpy.repeat(ends[begin:end] - counts[begin:end], counts[begin:end])
+            )
             second = order[starts[first] + within]
             near = (first < second) & (numpy.bitwise_count(hashes[first] ^ others[second]) <= max_distance)
             yield first[near], second[near]

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from visionkit.data.findings.annotations import ANNOTATIONS
+from visionkit.data.findings.checked_boxes import CHECKED_BOXES
+from visionkit.data.findings.checked_classes import CHECKED_CLASSES
 from visionkit.data.findings.checked_files import CHECKED_FILES
+from visionkit.data.findings.checked_pixels import CHECKED_PIXELS
+from visionkit.data.findings.checked_twins import CHECKED_TWINS
 from visionkit.data.findings.files import FILES
 from visionkit.data.findings.items import ITEMS
 from visionkit.data.findings.kind import FindingKind
@@ -16,5 +20,6 @@ from visionkit.data.findings.predictions import PREDICTIONS
 __all__ = ["CATALOGUE"]
 
 CATALOGUE: Mapping[str, FindingKind] = {
-    **OBJECTS, **ANNOTATIONS, **MASKS, **FILES, **ITEMS, **PREDICTIONS, **CHECKED_FILES,
+    **OBJECTS, **ANNOTATIONS, **MASKS, **FILES, **ITEMS, **PREDICTIONS, **CHECKED_FILES, **CHECKED_PIXELS,
+    **CHECKED_TWINS, **CHECKED_CLASSES, **CHECKED_BOXES,
 }  # fmt: skip
