@@ -69,6 +69,8 @@ def find_twins(pixels: NDArray[Any]) -> Twins:
     """
     rows = numpy.flatnonzero(pixels["is_read"] & (pixels["deviation"] >= _MIN_DEVIATION))
     seen = pixels[rows]
+    if not len(rows):
+        return Twins(rows, rows, rows.astype(numpy.int8))
     parts = [_confirmed(kind, seen, pairs) for kind in _MIN_COARSE for pairs in _candidates(kind, seen)]
     first, second, kind = (
         numpy.concatenate([getattr(part, name) for part in parts]) if parts else numpy.zeros(0, numpy.int64)

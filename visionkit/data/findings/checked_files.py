@@ -108,9 +108,4 @@ CHECKED_FILES: Mapping[str, FindingKind] = {
         why="Images beside the folders or lists that are read: a split under another name, pictures without "
         "annotations, thumbnails.",
     ),
-    "storage-slow": FindingKind(
-        severity="note", text="file(s) are read slowly: {rate} MB/s where the processor could use {wanted} MB/s",
-        remedy="Copy the data set to a local disk, or let images stay in memory: dataset.cache_mb=NUMBER",
-        why="A network drive or a mechanical disk: a training would wait for its images in each epoch.",
-    ),
 }  # fmt: skip
