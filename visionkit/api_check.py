@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from visionkit.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
-    from visionkit.check.report import CheckReport
+    from visionkit.checking.report import CheckReport
 
 __all__ = ["check"]
 

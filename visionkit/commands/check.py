@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from visionkit.check.options import read_options
+from visionkit.checking.options import read_options
 from visionkit.console import Printer, loading, print_json
 from visionkit.report.tables import print_grid
 from visionkit.runs.config import RunConfig
 
 if TYPE_CHECKING:
-    from visionkit.check.report import CheckReport
+    from visionkit.checking.report import CheckReport
     from visionkit.runs.objects import RunObjects
 
 __all__ = ["check", "check_data"]
@@ -58,5 +58,5 @@ def check_data(
     read = read_options(options)
     config = RunConfig.from_plain(plain, check_data=False, objects=objects)
     with loading():
-        from visionkit.check.check import run_check
+        from visionkit.checking.check import run_check
     return run_check(config, read, printer=printer)

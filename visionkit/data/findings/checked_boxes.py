@@ -30,12 +30,6 @@ CHECKED_BOXES: Mapping[str, FindingKind] = {
         remedy="See whether x and y, or width and height, are swapped, or the sizes are those of other images.",
         why="A few are slips of the hand; so many mean that the numbers are read otherwise than they were written.",
     ),
-    "boxes-swapped": FindingKind(
-        severity="warning", text="boxes fit their images better with x and y swapped: {before} reach out as they are, "
-        "{after} swapped",
-        remedy="Swap the columns, or width and height of the images, in the files.",
-        why="Some programs write rows before columns.",
-    ),
     "object-tiny": FindingKind(
         severity="warning", text="object(s) with a side of less than two pixels at dataset.image_size={size}",
         remedy="Take a larger dataset.image_size, or cut images into parts.",

@@ -1,0 +1,77 @@
+"""The check of a data set: its readers, its files, and all that is looked for."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visionkit.checking.checkers import CHECKERS
+from visionkit.checking.data_set import DataSet, read_data_set
+from visionkit.checking.file_scan import scan_files
+from visionkit.checking.file_table import list_files
+from visionkit.checking.levels import levels_of
+from visionkit.checking.options import CheckOptions
+from visionkit.checking.parallel import look_at
+from visionkit.checking.pixel_scan import scan_pixels
+from visionkit.checking.progress import CheckProgress
+from visionkit.checking.report import CheckReport, by_severity
+from visionkit.checking.summary import summarize
+from visionkit.data.images import MAX_PIXELS
+from visionkit.data.sources.file_source import FileSource
+
+if TYPE_CHECKING:
+    from visionkit.console import Printer
+    from visionkit.runs.config import RunConfig
+
+__all__ = ["run_check"]
+
+
+def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> CheckReport:
+    """Check the data set of a training. Nothing is written to it.
+
+    Args:
+        config: Of the training; its data need not be there.
+        options: How thoroughly.
+        printer: Shows the progress.
+    """
+    began = time.perf_counter()
+    with CheckProgress(printer) as progress:
+        progress.begin("reading annotations")
+        data = _with_network(read_data_set(config.source, target=config.task.target, seed=config.seed), config)
+        progress.begin("listing files")
+        data = list_files(data, advance=progress.advance)
+        progress.begin("reading headers", total=len(data.files))
+        data = _with_records(data, progress)
+        if options.deep:
+            progress.begin("reading pixels", total=len(data.files))
+            data = _with_pixels(data, progress)
+        progress.begin("comparing")
+        findings = [*data.findings, *(finding for check in CHECKERS for finding in check(data))]
+    root = data.root
+    return CheckReport(
+        config.source.name, None if root is None else str(Path(root)), config.source.keys, summarize(data),
+        by_severity(findings), data.notes, options.deep, time.perf_counter() - began,
+    )  # fmt: skip
+
+
+def _with_records(data: DataSet, progress: CheckProgress) -> DataSet:
+    records = look_at(data.files.paths(), scan_files, advance=progress.advance)
+    return replace(data, files=replace(data.files, records=records))
+
+
+def _with_pixels(data: DataSet, progress: CheckProgress) -> DataSet:
+    """The data set with what its pixels show; files that cannot be read have none."""
+    max_pixels = data.source.max_pixels if isinstance(data.source, FileSource) else MAX_PIXELS
+    look = functools.partial(scan_pixels, max_pixels=max_pixels)
+    return replace(data, pixels=look_at(data.files.paths(), look, advance=progress.advance))
+
+
+def _with_network(data: DataSet, config: RunConfig) -> DataSet:
+    """The data set beside the network that it is for: its strides, its levels, and how many objects it predicts."""
+    backbone, head = config.backbone, config.head
+    stride = max(info.stride for info in backbone.feature_info.values())
+    max_detections = getattr(head, "max_detections", None)
+    return replace(data, stride=stride, levels=levels_of(head, backbone), max_detections=max_detections)
