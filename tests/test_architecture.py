@@ -128,7 +128,7 @@ ACROSS_MODULES = {
     "inference/test_instance", "tasks/test_instance", "data/sources/yolo/test_masks", "data/collate/test_pickling",
     "report/test_strange_names", "data/test_image_reader", "training/test_python_objects",
     "training/test_averaging", "tasks/test_freezing", "tasks/test_mixing",
-    "collate/test_joining",
+    "collate/test_joining", "checking/test_folder_faults", "checking/test_box_faults",
 }  # fmt: skip
 """Tests of what several modules do together, by the end of their path."""
 

@@ -110,7 +110,6 @@ def test_a_flag_of_other_tools_is_told_as_a_setting(flag, following, hint):
         (["fit"], "Type: python -m visionkit train"),
         (["Train"], "Did you mean 'train'?"),
         (["convert"], "Type: python -m visionkit export run=latest to=onnx"),
-        (["check"], "there is no verb 'check' yet."),
         (["resnet50"], "Type backbone=resnet50"),
         (["nets/mine.yaml"], "Type backbone=nets/mine.yaml"),
         (["backbone", "vgg11"], "backbone=vgg11"),

@@ -130,7 +130,7 @@ def _mirrored_likeness(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
 
 def _part_likeness(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
     """The largest correlation of one with a part of the other, or of the other with a part of one."""
-    best = numpy.maximum(_best_part(one, other, *_FIRST_LOOK), _best_part(other, one, *_FIRST_LOOK))
+    best: NDArray[Any] = numpy.maximum(_best_part(one, other, *_FIRST_LOOK), _best_part(other, one, *_FIRST_LOOK))
     rows = numpy.flatnonzero(best >= _MIN_FIRST)
     for whole, part in ((one[rows], other[rows]), (other[rows], one[rows])):
         best[rows] = numpy.maximum(best[rows], _best_part(whole, part, *_SECOND_LOOK))

@@ -16,7 +16,6 @@ from visionkit.cli.word_tables import (
     FOREIGN_VERBS,
     PREDICT_ADVICE,
     RUN_WORDS,
-    TO_COME,
 )
 from visionkit.config_files import group_names
 from visionkit.errors import UserError, did_you_mean
@@ -145,8 +144,6 @@ def check_verb(word: str, rest: Sequence[str] = ()) -> None:
     lower = word.lower()
     if lower in VERBS:
         raise UserError(f"no verb is called '{word}'. Did you mean '{lower}'?")
-    if lower in TO_COME:
-        raise UserError(f"there is no verb '{word}' yet. {TO_COME[lower]}")
     if lower in FOREIGN_VERBS:
         raise UserError(f"no verb is called '{word}'. Type: python -m visionkit {FOREIGN_VERBS[lower]}")
     raise UserError(explain_word(word, rest))

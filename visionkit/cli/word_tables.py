@@ -12,7 +12,6 @@ __all__ = [
     "FOREIGN_VERBS",
     "PREDICT_ADVICE",
     "RUN_WORDS",
-    "TO_COME",
 ]
 
 _AVERAGE = "Type 'recipe.ema={decay: 0.9998, warmup: true}'"
@@ -149,10 +148,6 @@ FOREIGN_VERBS: Mapping[str, str] = {
     "autobatch": "find batch backbone=lenet",
     "api": "serve run=latest", "server": "serve run=latest", "deploy": "serve run=latest",
 }  # fmt: skip
-TO_COME: Mapping[str, str] = {
-    "check": "A data set is checked before it is trained on; with strict=true whatever is wrong with it ends the run. "
-    "Type: python -m visionkit train dataset=folder dataset.root=FOLDER strict=true debug=fast",
-}
 CALLBACK_ADVICE: Mapping[str, str] = {
     "earlystopping": "stopping early is a key of the recipe. Type 'recipe.early_stopping={patience: 5}'",
     "modelcheckpoint": "a run always keeps its best and its last checkpoint. Leave it out",

@@ -23,7 +23,7 @@ CHECKED_FILES: Mapping[str, FindingKind] = {
     ),
     "file-denied": FindingKind(
         severity="warning", text="file(s) or folder(s) that may not be read",
-        remedy="Change their permissions: chmod -R u+rX FOLDER",
+        remedy="Let this user read them.",
         why="They belong to another user, or were packed without permissions.",
     ),
     "file-gone": FindingKind(
