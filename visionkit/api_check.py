@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from visionkit.os_errors import explain_os_errors
 
@@ -17,7 +17,13 @@ ConfigDir = str | os.PathLike[str]
 
 @explain_os_errors()
 def check(
-    *words: str, deep: bool = False, progress: bool = False, config_dir: ConfigDir | None = None, **keywords: Any
+    *words: str,
+    deep: bool = False,
+    fix: Literal["list"] | None = None,
+    out: str | os.PathLike[str] = ".",
+    progress: bool = False,
+    config_dir: ConfigDir | None = None,
+    **keywords: Any,
 ) -> CheckReport:
     """What is wrong with a data set, before anything is trained on it, as the command ``check`` says it.
 
@@ -26,6 +32,8 @@ def check(
     Args:
         *words: As of `visionkit.train`, such as ``"dataset=coco"`` and ``"dataset.root=photos"``.
         deep: Whether all pixels are decoded too.
+        fix: ``"list"`` writes ``excluded.txt``, the images that should be left out, for ``dataset.exclude``.
+        out: The folder for it.
         progress: Whether the progress is shown.
         config_dir: A folder of your own with groups, as of ``--config-dir``.
         **keywords: As of `visionkit.train`.
@@ -45,4 +53,6 @@ def check(
     objects, folders = take_objects(keywords), config_folders(config_dir)
     plain, options = compose_check(parse_call("check", words, keywords, folders), folders)
     printer = Printer() if progress else Printer.silent()
-    return check_data(plain, {**options, "deep": deep}, printer=printer, objects=objects)
+    return check_data(
+        plain, {**options, "deep": deep, "fix": fix, "out": os.fspath(out)}, printer=printer, objects=objects
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from visionkit.checking.checkers import CHECKERS
 from visionkit.checking.data_set import DataSet, read_data_set
+from visionkit.checking.exclusion_list import check_place, write_exclusions
 from visionkit.checking.file_scan import scan_files
 from visionkit.checking.file_table import list_files
 from visionkit.checking.levels import levels_of
@@ -38,6 +39,8 @@ def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> 
         printer: Shows the progress.
     """
     began = time.perf_counter()
+    root = config.source.root if isinstance(config.source, FileSource) else None
+    place = check_place(Path(options.out), None if root is None else Path(root).expanduser()) if options.fix else None
     with CheckProgress(printer) as progress:
         progress.begin("reading annotations")
         data = _with_network(read_data_set(config.source, target=config.task.target, seed=config.seed), config)
@@ -50,10 +53,10 @@ def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> 
             data = _with_pixels(data, progress)
         progress.begin("comparing")
         findings = [*data.findings, *(finding for check in CHECKERS for finding in check(data))]
-    root = data.root
+    written = {} if place is None else {str(place): write_exclusions(data, place)}
     return CheckReport(
-        config.source.name, None if root is None else str(Path(root)), config.source.keys, summarize(data),
-        by_severity(findings), data.notes, options.deep, time.perf_counter() - began,
+        config.source.name, root, config.source.keys, summarize(data), by_severity(findings), data.notes, written,
+        options.deep, time.perf_counter() - began,
     )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from visionkit.checking.file_record import RECORD, Fault
 from visionkit.checking.folder_tree import FolderTree
+from visionkit.checking.pixel_record import PIXELS
+from visionkit.checking.twins import Twins, find_twins
 from visionkit.data.findings import Finding, lenient_findings
 from visionkit.data.sources.file_source import FileSource
 from visionkit.errors import UserError
@@ -120,6 +122,13 @@ class DataSet:
         if self.info is None or self.target == "mask":
             return {}
         return {split: count_classes(samples, self.info.num_classes).numpy() for split, samples in self.splits.items()}
+
+    @cached_property
+    def twins(self) -> Twins:
+        """The pairs of files that show nearly the same, of those in splits."""
+        rows = numpy.flatnonzero(self.files.split >= 0)
+        found = find_twins(self.pixels[rows]) if self.pixels is not None else find_twins(numpy.zeros(0, PIXELS))
+        return Twins(rows[found.first], rows[found.second], found.kind)
 
     @cached_property
     def labels(self) -> NDArray[Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from visionkit.schema import parse
 
@@ -17,10 +17,14 @@ class CheckOptions:
 
     Attributes:
         deep: Whether all pixels are decoded; else headers alone.
+        fix: ``list`` writes the images that should be left out.
+        out: The folder for what is written.
         cache: A folder that keeps what was seen of each file, for the next check; None keeps nothing.
     """
 
     deep: bool = False
+    fix: Literal["list"] | None = None
+    out: str = "."
     cache: str | None = None
 
 

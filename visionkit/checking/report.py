@@ -37,6 +37,7 @@ class CheckReport:
         summary: Numbers of the data set, plain values.
         findings: Errors first, then warnings and notes.
         notes: What the readers say beside them.
+        written: What was written: a file to the number of its lines.
         is_deep: Whether pixels were looked at.
         seconds: That it took.
     """
@@ -47,6 +48,7 @@ class CheckReport:
     summary: dict[str, Any]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    written: dict[str, int] = field(default_factory=dict)
     is_deep: bool = False
     seconds: float = field(default=0.0, compare=False)
 
@@ -74,7 +76,8 @@ class CheckReport:
         """Everything as plain values."""
         return {
             "dataset": self.dataset, "root": self.root, "deep": self.is_deep, "summary": self.summary,
-            "counts": self.counts, "notes": list(self.notes), "seconds": round(self.seconds, 3),
+            "counts": self.counts, "notes": list(self.notes), "written": self.written,
+            "seconds": round(self.seconds, 3),
             "findings": [
                 {
                     "code": finding.code, "severity": finding.severity, "count": finding.count, "text": finding.text,
@@ -116,6 +119,8 @@ class CheckReport:
         counts = ", ".join(count_of(count, severity) for severity, count in self.counts.items())
         looked = "all pixels" if self.is_deep else "headers alone; pixels too: deep=true"
         looked = looked if self.summary["files"] or not self.summary["splits"] else "annotations alone"
+        for file, number in self.written.items():
+            lines.append(f"Written: {file}, {count_of(number, 'image')} to leave out: dataset.exclude={file}")
         return [*lines, f"{counts} ({looked}, {self.seconds:.1f} s)"]
 
 

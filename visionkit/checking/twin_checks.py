@@ -12,7 +12,7 @@ import numpy
 from numpy.typing import NDArray
 
 from visionkit.checking.data_set import SPLITS, DataSet
-from visionkit.checking.twins import Twins, find_twins
+from visionkit.checking.twins import Twins
 from visionkit.data.findings import Finding
 
 __all__ = ["check_bursts", "check_groups", "check_twins"]
@@ -27,10 +27,7 @@ def check_twins(data: DataSet) -> list[Finding]:
     """Findings on pictures that are nearly the same, of a deep check."""
     if data.pixels is None:
         return []
-    rows = numpy.flatnonzero(data.files.split >= 0)
-    twins = find_twins(data.pixels[rows])
-    twins = Twins(rows[twins.first], rows[twins.second], twins.kind)
-    split = data.files.split
+    twins, split = data.twins, data.files.split
     across = split[twins.first] != split[twins.second]
     findings = list[Finding]()
     for kinds, code in _CODES.items():

@@ -164,6 +164,8 @@ VERBS: Mapping[str, Verb] = {
         {
             "run": "the run whose data set is checked; instead of words as of train",
             "deep": "true: all pixels too; headers and annotations alone unless given",
+            "fix": "list: write excluded.txt, the images that should be left out, for dataset.exclude=excluded.txt",
+            "out": "the folder for it, the working folder unless given",
             "cache": "a folder that keeps what was seen of each file for the next check",
         },
         (

@@ -31,6 +31,9 @@ def with_later_keys(plain: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(values, Mapping) and any(key not in values for key in keys):
             base = read_group_file(section, _BASE_FILES[section])
             completed[section] = {**{key: base[key] for key in keys}, **values}
+    dataset = completed.get("dataset")
+    if isinstance(dataset, Mapping) and "max_pixels" in dataset and "exclude" not in dataset:  # of files
+        completed["dataset"] = {**dataset, "exclude": None}
     recipe = completed.get("recipe")
     schedule = recipe.get("schedule") if isinstance(recipe, Mapping) else None
     if isinstance(schedule, Mapping) and "rise" in schedule and "power" not in schedule:  # one of the shipped ones

@@ -78,6 +78,17 @@ FILES: Mapping[str, FindingKind] = {
         remedy="Name the folder in the file, such as val: images/val, or remove it.",
         why="The val that was given would be lost, and another be drawn from train.",
     ),
+    "image-excluded": FindingKind(
+        severity="note", text="image(s) left out, as {file} says",
+        remedy="Nothing.",
+        why="dataset.exclude names a text file of images that are not wanted, as `check fix=list` writes it.",
+    ),
+    "exclude-unmatched": FindingKind(
+        severity="warning", text="line(s) of {file} that name no image of the data set",
+        remedy="Write paths relative to dataset.root, or remove the lines.",
+        why="An image that was meant to be left out may be in the training.",
+        otherwise="Write paths relative to the folder of the data set, or remove the lines.",
+    ),
     "split-empty": FindingKind(
         severity="warning", text="folder(s) of {split} without an image left out, so that there is no such split",
         remedy="Fill or remove it.",

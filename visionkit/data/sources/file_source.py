@@ -46,6 +46,7 @@ class FileSource(Source):
             the folder of the image. null takes each image for itself.
         allow_overlap: Whether an image may be in two splits; else it is an error.
         compare_contents: Whether copies of a file in two splits are found by their contents, else by paths and links.
+        exclude: A text file of images that are left out, see `visionkit.data.sources.exclusion`; null leaves out none.
         max_pixels: Images of more pixels are left out, without being decoded.
         value_range: ``[low, high]``, the values of images of more than 8 bits or of floats that become 0 and 255;
             null measures them over the training split.
@@ -61,6 +62,7 @@ class FileSource(Source):
     group_by: str | None
     allow_overlap: bool
     compare_contents: bool
+    exclude: str | None
     max_pixels: Annotated[int, Field(gt=0, le=2**40)]
     value_range: tuple[float, float] | None
 

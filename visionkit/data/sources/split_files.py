@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -165,11 +166,26 @@ class SplitFiles(FileSource):
     @cached_property
     def _parsed(self) -> ParsedDataset[Any]:
         with self.naming_other_form():
-            parsed = self._without_empty_test(self.limit(self.read()))
+            parsed = self._without_empty_test(self._without_excluded(self.limit(self.read())))
             self.check_annotations(parsed)
         if "val" in parsed.splits:
             self.check_splits(parsed.splits, remedy="Without a val of its own, images are held out of train.")
         return parsed
+
+    def _without_excluded(self, parsed: ParsedDataset[Any]) -> ParsedDataset[Any]:
+        """The data set without the images that ``exclude`` names."""
+        from visionkit.data.sources.exclusion import Exclusion
+
+        exclusion = Exclusion(self.exclude, Path(str(self.root)).expanduser())
+        if not exclusion:
+            return parsed
+        import numpy
+
+        splits = {
+            split: images.select(numpy.flatnonzero(exclusion.keeps(parsed.root, images.names)))
+            for split, images in parsed.splits.items()
+        }
+        return replace(parsed, splits=splits, findings=[*parsed.findings, *exclusion.findings()])
 
     def _without_empty_test(self, parsed: ParsedDataset[Any]) -> ParsedDataset[Any]:
         """The data set without a test split of which no image is left, which is said.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -36,6 +36,16 @@ class SplitScan:
     sizes: Sequence[int]
     empty: Sequence[str]
     loose: Sequence[str]
+
+    def select(self, kept: NDArray[Any]) -> SplitScan:
+        """The images of these rows, bool (N,), and the classes that have some left."""
+        number = numpy.repeat(numpy.arange(len(self.classes)), self.sizes)[kept]
+        counts = numpy.bincount(number, minlength=len(self.classes)).tolist()
+        left = [row for row, count in enumerate(counts) if count]
+        return replace(
+            self, names=self.names[kept], inodes=self.inodes[kept], classes=[self.classes[row] for row in left],
+            sizes=[counts[row] for row in left],
+        )  # fmt: skip
 
     def labels(self, classes: Sequence[str]) -> NDArray[Any]:
         """The class id of each image, int64 (N,), where these are the names of the classes."""

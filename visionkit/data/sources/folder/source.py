@@ -110,11 +110,12 @@ class Folder(FileSource):
 
         layout, left_out = self._layout(), LeftOut()
         scans = {split: scan_split(layout, split, left_out) for split in layout.split_folders}
+        scans, excluded = self._without_excluded(layout, scans)
         classes = scans["train"].classes
         for split, scan in scans.items():
             self._check_classes(layout, split, scan.classes, classes)
         labels = {split: scan.labels(classes) for split, scan in scans.items()}
-        findings = [*self._findings(layout, scans, labels), *left_out.findings()]
+        findings = [*self._findings(layout, scans, labels), *left_out.findings(), *excluded]
         check_findings(findings, dataset=self.name, keys=self.keys, strict=strict)
         names = {split: scan.names for split, scan in scans.items()}
         division = self._divide(layout, scans["train"], labels["train"], seed=seed, saved=saved)
@@ -135,6 +136,23 @@ class Folder(FileSource):
         }
         notes = [*(finding.note for finding in findings), *(division.notes if division else [])]
         return Splits(samples, division.saved if division else None, notes, findings)
+
+    def _without_excluded(
+        self, layout: Layout, scans: Mapping[str, SplitScan]
+    ) -> tuple[dict[str, SplitScan], list[Finding]]:
+        """The scans without the images that ``exclude`` names, and what is said of them."""
+        import numpy
+
+        from visionkit.data.sources.exclusion import Exclusion
+
+        exclusion = Exclusion(self.exclude, layout.root)
+        if not exclusion:
+            return dict(scans), []
+        kept = {
+            split: scan.select(numpy.array(exclusion.keeps(layout.root, scan.names.tolist()), dtype=bool))
+            for split, scan in scans.items()
+        }
+        return kept, exclusion.findings()
 
     def _layout(self) -> Layout:
         root = existing_root(self.root, name=self.name, expected=self.expected)

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from visionkit.data.findings import Finding, check_findings
 from visionkit.data.sources.base import DataInfo, Source, Splits
+from visionkit.data.sources.exclusion import Exclusion
 from visionkit.data.sources.file_source import FileSource
 from visionkit.data.sources.roots import existing_root
 from visionkit.data.sources.split_names import comes_divided
@@ -26,6 +27,8 @@ from visionkit.data.splitting import check_class_sizes
 from visionkit.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from visionkit.data.dataset import ImageDataset
@@ -145,7 +148,12 @@ class Table(FileSource):
             group=self._group_column,
         )
         parsed = parse_table(tables, root, columns, is_multilabel=self.target == "label_set")
-        return replace(parsed, findings=[*Finding.of("table-beside", beside), *parsed.findings])
+        exclusion = Exclusion(self.exclude, root)
+        splits = parsed.splits
+        if exclusion:
+            splits = {split: _kept(images, exclusion, parsed.root) for split, images in splits.items()}
+        findings = [*Finding.of("table-beside", beside), *parsed.findings, *exclusion.findings()]
+        return replace(parsed, splits=splits, findings=findings)
 
     def _check_classes(self, parsed: ParsedTable) -> None:
         train = {label for labels in set(parsed.splits["train"].labels) for label in labels}
@@ -247,3 +255,8 @@ def _classes_without_images(class_names: Sequence[str], splits: Mapping[str, Lab
         missing = [name for name in class_names if name not in present]
         findings += Finding.of("class-untrained" if split == "train" else "class-not-in-split", missing, split=split)
     return findings
+
+
+def _kept(images: LabelledImages, exclusion: Exclusion, root: Path) -> LabelledImages:
+    kept = exclusion.keeps(root, images.names)
+    return images.select([row for row, keep in enumerate(kept) if keep])
