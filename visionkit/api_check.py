@@ -21,6 +21,7 @@ def check(
     deep: bool = False,
     fix: Literal["list"] | None = None,
     out: str | os.PathLike[str] = ".",
+    cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
     config_dir: ConfigDir | None = None,
     **keywords: Any,
@@ -34,6 +35,7 @@ def check(
         deep: Whether all pixels are decoded too.
         fix: ``"list"`` writes ``excluded.txt``, the images that should be left out, for ``dataset.exclude``.
         out: The folder for it.
+        cache: A folder that keeps what was seen of each file for the next check.
         progress: Whether the progress is shown.
         config_dir: A folder of your own with groups, as of ``--config-dir``.
         **keywords: As of `visionkit.train`.
@@ -53,6 +55,5 @@ def check(
     objects, folders = take_objects(keywords), config_folders(config_dir)
     plain, options = compose_check(parse_call("check", words, keywords, folders), folders)
     printer = Printer() if progress else Printer.silent()
-    return check_data(
-        plain, {**options, "deep": deep, "fix": fix, "out": os.fspath(out)}, printer=printer, objects=objects
-    )
+    options |= {"deep": deep, "fix": fix, "out": os.fspath(out), "cache": None if cache is None else os.fspath(cache)}
+    return check_data(plain, options, printer=printer, objects=objects)

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 from visionkit.checking.checkers import CHECKERS
 from visionkit.checking.data_set import DataSet, read_data_set
 from visionkit.checking.exclusion_list import check_place, write_exclusions
+from visionkit.checking.file_record import RECORD
 from visionkit.checking.file_scan import scan_files
 from visionkit.checking.file_table import list_files
 from visionkit.checking.levels import levels_of
 from visionkit.checking.options import CheckOptions
-from visionkit.checking.parallel import look_at
+from visionkit.checking.pixel_record import PIXELS
 from visionkit.checking.pixel_scan import scan_pixels
 from visionkit.checking.progress import CheckProgress
+from visionkit.checking.record_cache import RecordCache
 from visionkit.checking.report import CheckReport, by_severity
 from visionkit.checking.summary import summarize
 from visionkit.data.images import MAX_PIXELS
@@ -47,10 +49,11 @@ def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> 
         progress.begin("listing files")
         data = list_files(data, advance=progress.advance)
         progress.begin("reading headers", total=len(data.files))
-        data = _with_records(data, progress)
+        cache = RecordCache(options.cache, data.root)
+        data = _with_records(data, cache, progress)
         if options.deep:
             progress.begin("reading pixels", total=len(data.files))
-            data = _with_pixels(data, progress)
+            data = _with_pixels(data, cache, progress)
         progress.begin("comparing")
         findings = [*data.findings, *(finding for check in CHECKERS for finding in check(data))]
     written = {} if place is None else {str(place): write_exclusions(data, place)}
@@ -60,16 +63,18 @@ def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> 
     )  # fmt: skip
 
 
-def _with_records(data: DataSet, progress: CheckProgress) -> DataSet:
-    records = look_at(data.files.paths(), scan_files, advance=progress.advance)
+def _with_records(data: DataSet, cache: RecordCache, progress: CheckProgress) -> DataSet:
+    names = data.files.names.tolist()
+    records = cache.look("headers", names, scan_files, dtype=RECORD, advance=progress.advance)
     return replace(data, files=replace(data.files, records=records))
 
 
-def _with_pixels(data: DataSet, progress: CheckProgress) -> DataSet:
+def _with_pixels(data: DataSet, cache: RecordCache, progress: CheckProgress) -> DataSet:
     """The data set with what its pixels show; files that cannot be read have none."""
     max_pixels = data.source.max_pixels if isinstance(data.source, FileSource) else MAX_PIXELS
     look = functools.partial(scan_pixels, max_pixels=max_pixels)
-    return replace(data, pixels=look_at(data.files.paths(), look, advance=progress.advance))
+    names = data.files.names.tolist()
+    return replace(data, pixels=cache.look("pixels", names, look, dtype=PIXELS, advance=progress.advance))
 
 
 def _with_network(data: DataSet, config: RunConfig) -> DataSet:
