@@ -15,7 +15,9 @@ from visionkit.data.findings import Finding
 if TYPE_CHECKING:
     from visionkit.data.annotations import Annotations
 
-__all__ = ["check_boxes", "check_counts", "check_levels", "check_overlaps"]
+__all__ = [
+    "annotated_splits", "box_iou", "check_boxes", "check_counts", "check_levels", "check_overlaps", "object_places",
+]  # fmt: skip
 
 _ALIKE = 0.9
 """The IoU of two boxes that were meant to be one."""
@@ -34,17 +36,17 @@ _CROWDED = 2_000
 def check_overlaps(data: DataSet) -> list[Finding]:
     """Findings on objects whose boxes are nearly the same."""
     alike, two_classes = list[str](), list[str]()
-    for split, marked in _annotations(data):
+    for split, marked in annotated_splits(data):
         boxes, labels = marked.objects.boxes.astype(numpy.float64), marked.objects.labels
         crowd = marked.objects.crowd
         for first, second in _pairs(marked.counts):
             keep = ~crowd[first] & ~crowd[second]
             first, second = first[keep], second[keep]
-            near = _iou(boxes[first], boxes[second]) >= _ALIKE
+            near = box_iou(boxes[first], boxes[second]) >= _ALIKE
             first, second = first[near], second[near]
             same = labels[first] == labels[second]
-            alike += _places(data, split, marked, second[same])
-            two_classes += _places(data, split, marked, second[~same])
+            alike += object_places(data, split, marked, second[same])
+            two_classes += object_places(data, split, marked, second[~same])
     return [*Finding.of("boxes-alike", alike), *Finding.of("boxes-two-classes", two_classes)]
 
 
@@ -52,7 +54,7 @@ def check_boxes(data: DataSet) -> list[Finding]:
     """Findings on boxes beside their images: as large, or of nothing at the size of training."""
     whole, tiny = list[str](), list[str]()
     sizes = data.sizes
-    for split, marked in _annotations(data):
+    for split, marked in annotated_splits(data):
         image = _image_of(marked)
         original, fitted = (part[split][image] for part in sizes)
         boxes = marked.objects.boxes.astype(numpy.float64)
@@ -61,9 +63,9 @@ def check_boxes(data: DataSet) -> list[Finding]:
         with numpy.errstate(invalid="ignore", divide="ignore"):
             share = sides / original[:, ::-1]
             small = (sides * fitted[:, ::-1] / original[:, ::-1]).min(axis=1)
-        whole += _places(data, split, marked, numpy.flatnonzero(known & (share.min(axis=1) >= _WHOLE)))
+        whole += object_places(data, split, marked, numpy.flatnonzero(known & (share.min(axis=1) >= _WHOLE)))
         crowd = marked.objects.crowd
-        tiny += _places(data, split, marked, numpy.flatnonzero(known & ~crowd & (small < _TINY)))
+        tiny += object_places(data, split, marked, numpy.flatnonzero(known & ~crowd & (small < _TINY)))
     size = _size_text(data)
     return [*Finding.of("box-whole-image", whole), *Finding.of("object-tiny", tiny, size=size), *_many_outside(data)]
 
@@ -72,7 +74,7 @@ def _many_outside(data: DataSet) -> list[Finding]:
     """An error if so many boxes were clipped or dropped that they must be read otherwise than they were written."""
     outside = sum(f.count for f in data.findings if f.code in ("box-outside", "box-clipped"))
     dropped = sum(f.count for f in data.findings if f.code == "box-outside")
-    total = dropped + sum(len(annotations.objects) for _, annotations in _annotations(data))
+    total = dropped + sum(len(annotations.objects) for _, annotations in annotated_splits(data))
     if not total or outside < _OUT * total:
         return []
     share = round(100 * outside / total)
@@ -81,7 +83,7 @@ def _many_outside(data: DataSet) -> list[Finding]:
 
 def check_levels(data: DataSet) -> list[Finding]:
     """A finding on the objects of train that no level of the head can take."""
-    annotations = dict(_annotations(data)).get("train")
+    annotations = dict(annotated_splits(data)).get("train")
     if data.levels is None or annotations is None:
         return []
     original, fitted = (part["train"][_image_of(annotations)] for part in data.sizes)
@@ -95,7 +97,7 @@ def check_levels(data: DataSet) -> list[Finding]:
     rows = numpy.flatnonzero(keep)[missed]
     return [
         Finding.counted(
-            "objects-unmatched", round(100 * len(missed) / len(boxes)), _places(data, "train", annotations, rows),
+            "objects-unmatched", round(100 * len(missed) / len(boxes)), object_places(data, "train", annotations, rows),
             number=f"{len(missed):,}", all=f"{len(boxes):,}", low=f"{sides.min():.1f}", high=f"{sides.max():.1f}",
             size=_size_text(data), stride=str(max(1, data.levels.strides[0] // 2)),
         )
@@ -106,7 +108,7 @@ def check_counts(data: DataSet) -> list[Finding]:
     """Findings on images with very many objects, and on the share of background."""
     odd, over = list[str](), list[str]()
     most = 0
-    for split, marked in _annotations(data):
+    for split, marked in annotated_splits(data):
         counts = marked.counts
         if len(counts) >= _FEW:
             far = deviations(counts, least=max(_LEAST_COUNT, 0.25 * float(numpy.median(counts)))) > _FAR
@@ -122,7 +124,7 @@ def check_counts(data: DataSet) -> list[Finding]:
 
 def _background(data: DataSet) -> list[Finding]:
     """The share of train's area that lies in no box, if it is most of it; overlaps are counted twice."""
-    annotations = dict(_annotations(data)).get("train")
+    annotations = dict(annotated_splits(data)).get("train")
     if annotations is None:
         return []
     sizes = data.sizes[0]["train"]
@@ -137,7 +139,8 @@ def _background(data: DataSet) -> list[Finding]:
     return [Finding.counted("images-background", round(100 * free))] if free >= 0.95 else []
 
 
-def _annotations(data: DataSet) -> Iterator[tuple[str, Annotations]]:
+def annotated_splits(data: DataSet) -> Iterator[tuple[str, Annotations]]:
+    """The objects of each split that has some."""
     for split in SPLITS:
         samples = data.splits.get(split)
         if samples is not None and samples.annotations is not None:
@@ -149,7 +152,7 @@ def _image_of(annotations: Annotations) -> NDArray[Any]:
     return numpy.repeat(numpy.arange(len(annotations)), annotations.counts)
 
 
-def _places(data: DataSet, split: str, annotations: Annotations, rows: NDArray[Any]) -> list[str]:
+def object_places(data: DataSet, split: str, annotations: Annotations, rows: NDArray[Any]) -> list[str]:
     """Where objects are: the file, and the number of the object in it, from 1."""
     image = numpy.searchsorted(annotations.starts, rows, side="right") - 1
     number = rows - annotations.starts[image] + 1
@@ -173,7 +176,8 @@ def _pairs(counts: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
             yield (base + first).ravel(), (base + second).ravel()
 
 
-def _iou(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+def box_iou(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """The IoU of boxes in pairs, float64 (n,)."""
     inner = (numpy.minimum(one[:, 2:], other[:, 2:]) - numpy.maximum(one[:, :2], other[:, :2])).clip(min=0).prod(axis=1)
     areas = (one[:, 2:] - one[:, :2]).prod(axis=1) + (other[:, 2:] - other[:, :2]).prod(axis=1)
     ratio: NDArray[Any] = inner / numpy.maximum(areas - inner, 1e-9)

@@ -8,6 +8,7 @@ from visionkit.data.findings.annotations import ANNOTATIONS
 from visionkit.data.findings.checked_boxes import CHECKED_BOXES
 from visionkit.data.findings.checked_classes import CHECKED_CLASSES
 from visionkit.data.findings.checked_files import CHECKED_FILES
+from visionkit.data.findings.checked_masks import CHECKED_MASKS
 from visionkit.data.findings.checked_pixels import CHECKED_PIXELS
 from visionkit.data.findings.checked_twins import CHECKED_TWINS
 from visionkit.data.findings.files import FILES
@@ -21,5 +22,5 @@ __all__ = ["CATALOGUE"]
 
 CATALOGUE: Mapping[str, FindingKind] = {
     **OBJECTS, **ANNOTATIONS, **MASKS, **FILES, **ITEMS, **PREDICTIONS, **CHECKED_FILES, **CHECKED_PIXELS,
-    **CHECKED_TWINS, **CHECKED_CLASSES, **CHECKED_BOXES,
+    **CHECKED_TWINS, **CHECKED_CLASSES, **CHECKED_BOXES, **CHECKED_MASKS,
 }  # fmt: skip
