@@ -48,9 +48,7 @@ CHILD = "--memory-of"
 def main() -> int:
     """Measure, print a table, write JSON; 1 if a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--quick", action="store_true", help="small numbers, whose ratios say little; exit code 0"
-    )
+    parser.add_argument("--quick", action="store_true", help="small numbers, whose ratios say little; exit code 0")
     parser.add_argument("--folder", type=Path, help="where the files are made; a temporary folder by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     parser.add_argument(CHILD, type=Path, dest="memory_of", help=argparse.SUPPRESS)

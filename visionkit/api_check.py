@@ -20,7 +20,8 @@ def check(
     *words: str,
     deep: bool = False,
     fix: Literal["list"] | None = None,
-    out: str | os.PathLike[str] = ".",
+    plot: bool = False,
+    out: str | os.PathLike[str] = "check",
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
     config_dir: ConfigDir | None = None,
@@ -34,7 +35,8 @@ def check(
         *words: As of `visionkit.train`, such as ``"dataset=coco"`` and ``"dataset.root=photos"``.
         deep: Whether all pixels are decoded too.
         fix: ``"list"`` writes ``excluded.txt``, the images that should be left out, for ``dataset.exclude``.
-        out: The folder for it.
+        plot: Whether ``data.png``, ``train_batch.png`` and ``findings.png`` are drawn.
+        out: The folder for these.
         cache: A folder that keeps what was seen of each file for the next check.
         progress: Whether the progress is shown.
         config_dir: A folder of your own with groups, as of ``--config-dir``.
@@ -55,5 +57,11 @@ def check(
     objects, folders = take_objects(keywords), config_folders(config_dir)
     plain, options = compose_check(parse_call("check", words, keywords, folders), folders)
     printer = Printer() if progress else Printer.silent()
-    options |= {"deep": deep, "fix": fix, "out": os.fspath(out), "cache": None if cache is None else os.fspath(cache)}
+    options |= {
+        "deep": deep,
+        "fix": fix,
+        "plot": plot,
+        "out": os.fspath(out),
+        "cache": None if cache is None else os.fspath(cache),
+    }
     return check_data(plain, options, printer=printer, objects=objects)

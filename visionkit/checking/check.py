@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from visionkit.checking.checkers import CHECKERS
 from visionkit.checking.data_set import DataSet, read_data_set
-from visionkit.checking.exclusion_list import check_place, write_exclusions
+from visionkit.checking.exclusion_list import EXCLUDED, check_place, write_exclusions
 from visionkit.checking.file_record import RECORD
 from visionkit.checking.file_scan import scan_files
 from visionkit.checking.file_table import list_files
@@ -21,6 +21,7 @@ from visionkit.checking.pixel_scan import scan_pixels
 from visionkit.checking.progress import CheckProgress
 from visionkit.checking.record_cache import RecordCache
 from visionkit.checking.report import CheckReport, by_severity
+from visionkit.checking.sheets import PICTURES, draw_sheets
 from visionkit.checking.summary import summarize
 from visionkit.data.images import MAX_PIXELS
 from visionkit.data.sources.file_source import FileSource
@@ -42,7 +43,8 @@ def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> 
     """
     began = time.perf_counter()
     root = config.source.root if isinstance(config.source, FileSource) else None
-    place = check_place(Path(options.out), None if root is None else Path(root).expanduser()) if options.fix else None
+    names = [*([EXCLUDED] if options.fix else []), *(PICTURES if options.plot else [])]
+    folder = check_place(options.out, None if root is None else Path(root).expanduser(), names) if names else Path()
     with CheckProgress(printer) as progress:
         progress.begin("reading annotations")
         data = _with_network(read_data_set(config.source, target=config.task.target, seed=config.seed), config)
@@ -56,10 +58,12 @@ def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> 
             data = _with_pixels(data, cache, progress)
         progress.begin("comparing")
         findings = [*data.findings, *(finding for check in CHECKERS for finding in check(data))]
-    written = {} if place is None else {str(place): write_exclusions(data, place)}
+    ordered = by_severity(findings)
+    written = {str(folder / EXCLUDED): write_exclusions(data, folder / EXCLUDED)} if options.fix else {}
+    pictures = draw_sheets(data, ordered, config, folder) if options.plot else []
     return CheckReport(
-        config.source.name, root, config.source.keys, summarize(data), by_severity(findings), data.notes, written,
-        options.deep, time.perf_counter() - began,
+        config.source.name, root, config.source.keys, summarize(data), ordered, data.notes, written,
+        tuple(map(str, pictures)), options.deep, time.perf_counter() - began,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
@@ -22,20 +23,23 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-def check_place(folder: Path, root: Path | None) -> Path:
-    """Where the file is written.
+def check_place(out: str, root: Path | None, names: Sequence[str]) -> Path:
+    """The folder that files of these names are written to.
 
     Raises:
-        UserError: If it would lie in the data, or be written over another one.
+        UserError: If it lies in the data, or one of the files is there already.
     """
-    file = folder.expanduser() / EXCLUDED
-    if root is not None and root.is_dir() and file.resolve().is_relative_to(root.resolve()):
+    folder = Path(out).expanduser()
+    if root is not None and root.is_dir() and folder.resolve().is_relative_to(root.resolve()):
         raise UserError(
-            f"out: '{folder}' lies in the data set, to which check writes nothing. Expected another folder. Try: out=.."
+            f"out: '{out}' lies in the data set, to which check writes nothing. Expected another folder. Try: out=.."
         )
-    if file.exists():
-        raise UserError(f"out: '{file}' is there already. Expected a folder without it. Remove it, or try out=FOLDER")
-    return file
+    present = next((folder / name for name in names if (folder / name).exists()), None)
+    if present is not None:
+        raise UserError(
+            f"out: '{present}' is there already. Expected a folder without it. Remove it, or try out=FOLDER"
+        )
+    return folder
 
 
 def write_exclusions(data: DataSet, file: Path) -> int:

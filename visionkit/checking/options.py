@@ -18,13 +18,15 @@ class CheckOptions:
     Attributes:
         deep: Whether all pixels are decoded; else headers alone.
         fix: ``list`` writes the images that should be left out.
+        plot: Whether pictures are drawn.
         out: The folder for what is written.
         cache: A folder that keeps what was seen of each file, for the next check; None keeps nothing.
     """
 
     deep: bool = False
     fix: Literal["list"] | None = None
-    out: str = "."
+    plot: bool = False
+    out: str = "check"
     cache: str | None = None
 
 

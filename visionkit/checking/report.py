@@ -38,6 +38,7 @@ class CheckReport:
         findings: Errors first, then warnings and notes.
         notes: What the readers say beside them.
         written: What was written: a file to the number of its lines.
+        pictures: The files that were drawn.
         is_deep: Whether pixels were looked at.
         seconds: That it took.
     """
@@ -49,6 +50,7 @@ class CheckReport:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     written: dict[str, int] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
     is_deep: bool = False
     seconds: float = field(default=0.0, compare=False)
 
@@ -76,7 +78,7 @@ class CheckReport:
         """Everything as plain values."""
         return {
             "dataset": self.dataset, "root": self.root, "deep": self.is_deep, "summary": self.summary,
-            "counts": self.counts, "notes": list(self.notes), "written": self.written,
+            "counts": self.counts, "notes": list(self.notes), "written": self.written, "pictures": list(self.pictures),
             "seconds": round(self.seconds, 3),
             "findings": [
                 {
@@ -121,6 +123,7 @@ class CheckReport:
         looked = looked if self.summary["files"] or not self.summary["splits"] else "annotations alone"
         for file, number in self.written.items():
             lines.append(f"Written: {file}, {count_of(number, 'image')} to leave out: dataset.exclude={file}")
+        lines += [f"Drawn: {', '.join(self.pictures)}"] if self.pictures else []
         return [*lines, f"{counts} ({looked}, {self.seconds:.1f} s)"]
 
 

@@ -164,8 +164,9 @@ VERBS: Mapping[str, Verb] = {
         {
             "run": "the run whose data set is checked; instead of words as of train",
             "deep": "true: all pixels too; headers and annotations alone unless given",
-            "fix": "list: write excluded.txt, the images that should be left out, for dataset.exclude=excluded.txt",
-            "out": "the folder for it, the working folder unless given",
+            "fix": "list: write the images that should be left out, for dataset.exclude=check/excluded.txt",
+            "plot": "true: pictures of the data set, of a training batch, and of the worst findings",
+            "out": "the folder for these, check unless given",
             "cache": "a folder that keeps what was seen of each file for the next check",
         },
         (
