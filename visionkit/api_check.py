@@ -19,6 +19,7 @@ ConfigDir = str | os.PathLike[str]
 def check(
     *words: str,
     deep: bool = False,
+    labels: bool = False,
     fix: Literal["list"] | None = None,
     plot: bool = False,
     out: str | os.PathLike[str] = "check",
@@ -34,6 +35,7 @@ def check(
     Args:
         *words: As of `visionkit.train`, such as ``"dataset=coco"`` and ``"dataset.root=photos"``.
         deep: Whether all pixels are decoded too.
+        labels: Whether five networks are trained to judge the labels of train that they have not seen.
         fix: ``"list"`` writes ``excluded.txt``, the images that should be left out, for ``dataset.exclude``.
         plot: Whether ``data.png``, ``train_batch.png`` and ``findings.png`` are drawn.
         out: The folder for these.
@@ -59,6 +61,7 @@ def check(
     printer = Printer() if progress else Printer.silent()
     options |= {
         "deep": deep,
+        "labels": labels,
         "fix": fix,
         "plot": plot,
         "out": os.fspath(out),

@@ -21,7 +21,9 @@ def report():
         *Finding.of("splits-overlap", ["a.jpg"], split="val", other="train"),
     ]
     keys = {"allow_overlap"}
-    return CheckReport("folder", "photos", keys, SUMMARY, by_severity(findings), ("held out: 2",), {}, (), True, 1.25)
+    return CheckReport(
+        "folder", "photos", keys, SUMMARY, by_severity(findings), ("held out: 2",), {}, (), (), True, 1.25
+    )
 
 
 def test_errors_stand_first_and_make_the_exit_code(report):

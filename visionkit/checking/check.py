@@ -23,6 +23,7 @@ from visionkit.checking.record_cache import RecordCache
 from visionkit.checking.report import CheckReport, by_severity
 from visionkit.checking.sheets import PICTURES, draw_sheets
 from visionkit.checking.summary import summarize
+from visionkit.checking.suspects import check_can_suspect, find_suspects, suspect_findings
 from visionkit.data.images import MAX_PIXELS
 from visionkit.data.sources.file_source import FileSource
 
@@ -45,6 +46,8 @@ def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> 
     root = config.source.root if isinstance(config.source, FileSource) else None
     names = [*([EXCLUDED] if options.fix else []), *(PICTURES if options.plot else [])]
     folder = check_place(options.out, None if root is None else Path(root).expanduser(), names) if names else Path()
+    if options.labels:
+        check_can_suspect(config)
     with CheckProgress(printer) as progress:
         progress.begin("reading annotations")
         data = _with_network(read_data_set(config.source, target=config.task.target, seed=config.seed), config)
@@ -58,12 +61,13 @@ def run_check(config: RunConfig, options: CheckOptions, *, printer: Printer) -> 
             data = _with_pixels(data, cache, progress)
         progress.begin("comparing")
         findings = [*data.findings, *(finding for check in CHECKERS for finding in check(data))]
-    ordered = by_severity(findings)
+    suspects = find_suspects(config, data, printer=printer) if options.labels and data.splits else ()
+    ordered = by_severity([*findings, *suspect_findings(suspects)])
     written = {str(folder / EXCLUDED): write_exclusions(data, folder / EXCLUDED)} if options.fix else {}
     pictures = draw_sheets(data, ordered, config, folder) if options.plot else []
     return CheckReport(
         config.source.name, root, config.source.keys, summarize(data), ordered, data.notes, written,
-        tuple(map(str, pictures)), options.deep, time.perf_counter() - began,
+        tuple(map(str, pictures)), suspects, options.deep, time.perf_counter() - began,
     )  # fmt: skip
 
 

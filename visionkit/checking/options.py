@@ -17,6 +17,7 @@ class CheckOptions:
 
     Attributes:
         deep: Whether all pixels are decoded; else headers alone.
+        labels: Whether the labels of train are judged by networks that have not seen them.
         fix: ``list`` writes the images that should be left out.
         plot: Whether pictures are drawn.
         out: The folder for what is written.
@@ -24,6 +25,7 @@ class CheckOptions:
     """
 
     deep: bool = False
+    labels: bool = False
     fix: Literal["list"] | None = None
     plot: bool = False
     out: str = "check"

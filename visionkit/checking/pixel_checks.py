@@ -95,7 +95,7 @@ def check_pixels(data: DataSet) -> list[Finding]:
     grey = numpy.zeros(len(files), dtype=bool)
     coloured = grey.copy()
     grey[rows], coloured[rows] = seen["colour"] <= _GREY, seen["colour"] > _GREY
-    if data.source.info().in_channels == 3 if data.info is not None else True:
+    if data.info is None or data.info.in_channels == 3:
         findings += _minority(data, "colours-mixed", grey, coloured, "grey", "in colour")
     if len(rows) < _FEW:
         return findings

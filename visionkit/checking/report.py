@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from visionkit.checking.suspects import Suspect
 from visionkit.data.findings import Finding
 from visionkit.errors import ExitCode
 from visionkit.report.tables import Grid
@@ -24,6 +25,7 @@ _COLUMNS = {
     "side": "side",
 }  # fmt: skip
 _MAX_CLASSES = 40
+_MAX_SUSPECTS = 1000
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class CheckReport:
         notes: What the readers say beside them.
         written: What was written: a file to the number of its lines.
         pictures: The files that were drawn.
+        suspects: The labels of train, the most doubtful first, of a check with ``labels=true``.
         is_deep: Whether pixels were looked at.
         seconds: That it took.
     """
@@ -51,6 +54,7 @@ class CheckReport:
     notes: tuple[str, ...] = ()
     written: dict[str, int] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
     is_deep: bool = False
     seconds: float = field(default=0.0, compare=False)
 
@@ -79,6 +83,7 @@ class CheckReport:
         return {
             "dataset": self.dataset, "root": self.root, "deep": self.is_deep, "summary": self.summary,
             "counts": self.counts, "notes": list(self.notes), "written": self.written, "pictures": list(self.pictures),
+            "suspects": [asdict(suspect) for suspect in self.suspects[:_MAX_SUSPECTS]],
             "seconds": round(self.seconds, 3),
             "findings": [
                 {

@@ -164,6 +164,7 @@ VERBS: Mapping[str, Verb] = {
         {
             "run": "the run whose data set is checked; instead of words as of train",
             "deep": "true: all pixels too; headers and annotations alone unless given",
+            "labels": "true: five short trainings, whose networks judge the labels they have not seen",
             "fix": "list: write the images that should be left out, for dataset.exclude=check/excluded.txt",
             "plot": "true: pictures of the data set, of a training batch, and of the worst findings",
             "out": "the folder for these, check unless given",

@@ -50,6 +50,13 @@ CHECKED_CLASSES: Mapping[str, FindingKind] = {
         "differ by less cannot be told apart.",
         otherwise="Hold out more images.",
     ),
+    "label-suspect": FindingKind(
+        severity="note", text="label(s) of train that networks doubt which have not seen them",
+        remedy="Look at them, the first ones first, and correct those that are wrong.",
+        why="Five networks were each trained on four fifths of train, and judged the rest. Labels that they are sure "
+        "are others are often wrong (confident learning, Northcutt et al. 2021, arXiv:1911.00068); pictures of a rare "
+        "kind are among them too.",
+    ),
     "images-empty": FindingKind(
         severity="note", text="% of the images of {split} show no object",
         remedy="Nothing, if nothing is in them. Else see whether their annotations are missing.",
