@@ -1,0 +1,1 @@
+"""The forms that tools/convert_dataset.py writes."""
