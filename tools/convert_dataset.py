@@ -76,9 +76,7 @@ def convert(words: Sequence[str], *, to: str, out: Path, copy: Callable[..., obj
     write = FORMS[to].get(target)
     if write is None:
         forms = ", ".join(sorted(form for form, writers in FORMS.items() if target in writers))
-        raise ConversionError(
-            f"--to {to}: it holds no {target}, which task={config.task.name} reads. Try: {forms}"
-        )
+        raise ConversionError(f"--to {to}: it holds no {target}, which task={config.task.name} reads. Try: {forms}")
     splits = source.splits(seed=config.seed)
     files = {split: samples for split, samples in splits.samples.items() if isinstance(samples, FileDataset)}
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from visionkit.cli import main as main_module
 from visionkit.cli.signals import begin_work, handle_signals
-from visionkit.errors import Terminated
+from visionkit.errors import Terminated, UserError
 
 
 class _Dying:
@@ -48,3 +49,26 @@ def test_other_exceptions_of_destructors_are_reported_as_ever(monkeypatch):
         failing = Failing()
         del failing
     assert [str(each.exc_value) for each in seen] == ["of the destructor"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
+)
+def test_a_signal_that_a_library_makes_an_error_of_is_a_signal_all_the_same(monkeypatch, capsys, number, code, word):
+    """As Hydra does where it composes: its error has no words."""
+
+    def compose(*_args, **_more):
+        try:
+            signal.raise_signal(number)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise UserError("the configuration does not hold together: ") from None
+
+    monkeypatch.setattr(main_module, "parse_overrides", compose)
+    assert main_module.main(["debug=fast"]) == code
+    assert capsys.readouterr().err == f"visionkit: {word}\n"
+    monkeypatch.setattr(
+        main_module, "parse_overrides", lambda *_args, **_more: (_ for _ in ()).throw(UserError("mine"))
+    )
+    assert main_module.main(["debug=fast"]) == 2
+    assert capsys.readouterr().err == "visionkit: mine\n"

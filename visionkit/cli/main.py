@@ -51,12 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with handle_signals():
             return _run(parse_command_line(list(sys.argv[1:] if arguments is None else arguments)))
-    except UserError as error:
-        print_error(f"visionkit: {error}")
-        return ExitCode.USER_ERROR
-    except ProcessError as error:
-        print(printable(str(error), keep="\n"), file=sys.stderr)
-        return error.code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
@@ -71,6 +65,12 @@ def _report(error: BaseException) -> int:
         return code
     if isinstance(error, SystemExit):
         raise error
+    if isinstance(error, UserError):
+        print_error(f"visionkit: {error}")
+        return ExitCode.USER_ERROR
+    if isinstance(error, ProcessError):
+        print(printable(str(error), keep="\n"), file=sys.stderr)
+        return error.code
     failure = plugin_failure(error)
     message = os_error_message(error)
     if failure is None and message is not None:
