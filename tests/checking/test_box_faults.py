@@ -111,6 +111,7 @@ def test_a_planted_fault_of_boxes_is_named(clean, tmp_path, code):
     found = _check(folder).of(code)
     assert found is not None
     assert found.count >= 1
+    assert not any(place.startswith("/") for place in found.places)
 
 
 def test_classes_of_one_split_alone_are_named_on_both_sides(clean, tmp_path):

@@ -22,7 +22,7 @@ def test_the_list_names_what_cannot_be_read_and_the_earlier_of_two_twins(clean, 
     report = _check(folder, deep=True, fix="list", out=tmp_path)
     assert report.written == {str(tmp_path / "excluded.txt"): 2}
     assert (tmp_path / "excluded.txt").read_text().splitlines() == [
-        "# cannot be read", f"train/dog/{broken.name}", "# the same picture is in a later split",
+        "# cannot be read", f"train/dog/{broken.name}", "# nearly the same picture is in a later split",
         f"train/cat/{_first(folder).name}",
     ]  # fmt: skip
     again = vk.check(*WORDS, f"dataset.root={folder}", f"dataset.exclude={tmp_path / 'excluded.txt'}", deep=True)

@@ -112,10 +112,10 @@ def check_counts(data: DataSet) -> list[Finding]:
         counts = marked.counts
         if len(counts) >= _FEW:
             far = deviations(counts, least=max(_LEAST_COUNT, 0.25 * float(numpy.median(counts)))) > _FAR
-            odd += [f"{data.splits[split].name(i)} ({counts[i]:,})" for i in numpy.flatnonzero(far).tolist()]
+            odd += [f"{data.place(split, i)} ({counts[i]:,})" for i in numpy.flatnonzero(far).tolist()]
         if data.max_detections is not None:
             rows = numpy.flatnonzero(counts > data.max_detections)
-            over += [f"{data.splits[split].name(i)} ({counts[i]:,})" for i in rows.tolist()]
+            over += [f"{data.place(split, i)} ({counts[i]:,})" for i in rows.tolist()]
             most = max(most, int(counts.max(initial=0)))
     findings = Finding.of("count-odd", odd)
     findings += Finding.of("objects-over-limit", over, limit=str(data.max_detections), most=str(most))
@@ -156,12 +156,7 @@ def object_places(data: DataSet, split: str, annotations: Annotations, rows: NDA
     """Where objects are: the file, and the number of the object in it, from 1."""
     image = numpy.searchsorted(annotations.starts, rows, side="right") - 1
     number = rows - annotations.starts[image] + 1
-    samples, root = data.splits[split], data.root
-    names = (samples.name(i) for i in image.tolist())
-    if root is not None:
-        start = f"{root}/"
-        names = (name.removeprefix(start) for name in names)
-    return [f"{name} object {at}" for name, at in zip(names, number.tolist(), strict=True)]
+    return [f"{data.place(split, i)} object {at}" for i, at in zip(image.tolist(), number.tolist(), strict=True)]
 
 
 def _pairs(counts: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:

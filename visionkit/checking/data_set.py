@@ -114,6 +114,11 @@ class DataSet:
         root = self.source.root if isinstance(self.source, FileSource) else None
         return None if root is None else Path(root).expanduser()
 
+    def place(self, split: str, index: int) -> str:
+        """The image of a split for people: its path relative to the folder of the data set."""
+        name = self.splits[split].name(index)
+        return name if self.root is None else name.removeprefix(f"{self.root}/")
+
     @cached_property
     def class_counts(self) -> dict[str, NDArray[Any]]:
         """Images, objects or pixels of each class in each split, int64 (K,)."""

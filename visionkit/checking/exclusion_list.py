@@ -67,5 +67,5 @@ def _groups(data: DataSet) -> dict[str, list[bytes]]:
     across = files.split[twins.first] != files.split[twins.second]
     first, second = twins.first[across], twins.second[across]
     rows = numpy.where(files.split[first] < files.split[second], first, second)  # what is measured stays
-    groups["the same picture is in a later split"] = files.names[numpy.unique(rows)].tolist()
+    groups["nearly the same picture is in a later split"] = files.names[numpy.unique(rows)].tolist()
     return {reason: [os.path.normpath(name) for name in names] for reason, names in groups.items()}

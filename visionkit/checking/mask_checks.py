@@ -45,16 +45,16 @@ def check_masks(data: DataSet) -> list[Finding]:
         seen = {index: look for index, look in enumerate(looks) if look is not None}
         numbers = numpy.array([look[0] for look in seen.values()])
         rows = numpy.array(list(seen), dtype=numpy.int64)
-        findings += Finding.of("mask-ignored", _places(data, samples, rows[numbers == 0]), split=split)
+        findings += Finding.of("mask-ignored", _places(data, split, rows[numbers == 0]), split=split)
         single = rows[numbers == 1]
         if len(single) <= _RARE * len(rows):
-            findings += Finding.of("mask-one-class", _places(data, samples, single), split=split)
+            findings += Finding.of("mask-one-class", _places(data, split, single), split=split)
         contrast = numpy.array([look[1] for look in seen.values()])
         known = numpy.isfinite(contrast)
         if known.sum() >= _FEW:
             far = deviations(numpy.log(contrast[known]), least=_LEAST) < -_FAR
             findings += Finding.of(
-                "mask-misaligned", _places(data, samples, rows[known][far & (contrast[known] < _CONTRAST)])
+                "mask-misaligned", _places(data, split, rows[known][far & (contrast[known] < _CONTRAST)])
             )
     return findings
 
@@ -89,6 +89,5 @@ def border_contrast(mask: NDArray[Any], grey: NDArray[Any]) -> float:
     return max(float(gradient[border].mean()) / whole, 1e-3)
 
 
-def _places(data: DataSet, samples: ImageDataset, rows: NDArray[Any]) -> list[str]:
-    start = f"{data.root}/"
-    return [samples.name(index).removeprefix(start) for index in rows.tolist()]
+def _places(data: DataSet, split: str, rows: NDArray[Any]) -> list[str]:
+    return [data.place(split, index) for index in rows.tolist()]

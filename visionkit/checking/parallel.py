@@ -22,19 +22,16 @@ _FEW = 2_000
 """So many files are looked at in this process: others take a second to start."""
 
 
-def look_at(
-    paths: Sequence[bytes], look: LookFn, *, advance: Callable[[int], Any], num_processes: int | None = None
-) -> NDArray[Any]:
+def look_at(paths: Sequence[bytes], look: LookFn, *, advance: Callable[[int], Any]) -> NDArray[Any]:
     """The records of all files, in their order.
 
     Args:
         paths: The files.
         look: A function at the top of a module that imports no torch.
         advance: Told how many files have been looked at since it was told last.
-        num_processes: None for one per core, if there are many files.
     """
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    wanted = num_processes or (1 if len(paths) <= _FEW else available_cores())
+    wanted = 1 if len(paths) <= _FEW else available_cores()
     records = list[NDArray[Any]]()
     for found in _looks(chunks, look, num_processes=wanted):
         records.append(found)

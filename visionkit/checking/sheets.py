@@ -155,9 +155,8 @@ def _marked(data: DataSet, positions: Mapping[str, tuple[str, int]], place: str)
 
 def _positions(data: DataSet) -> dict[str, tuple[str, int]]:
     """Split and index of each image by its name relative to the root."""
-    start = f"{data.root}/"
     return {
-        samples.name(index).removeprefix(start): (split, index)
+        data.place(split, index): (split, index)
         for split, samples in data.splits.items()
         for index in range(len(samples))
     }

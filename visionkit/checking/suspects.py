@@ -86,10 +86,9 @@ def find_suspects(config: RunConfig, data: DataSet, *, printer: Printer) -> tupl
         find_label_issues(labels, probabilities, return_indices_ranked_by="normalized_margin", n_jobs=1).tolist()
     )
     best = probabilities.argmax(axis=1)
-    start = "" if data.root is None else f"{data.root}/"
     return tuple(
         Suspect(
-            samples.name(row).removeprefix(start), names[labels[row]], names[best[row]], round(float(quality[row]), 4),
+            data.place("train", row), names[labels[row]], names[best[row]], round(float(quality[row]), 4),
             row in issues,
         )
         for row in numpy.argsort(quality, kind="stable").tolist()

@@ -45,7 +45,7 @@ CHECKED_CLASSES: Mapping[str, FindingKind] = {
     ),
     "split-small": FindingKind(
         severity="note", text="image(s) of {split}, whose metric is known to {points} points only",
-        remedy="Hold out more images, or compare by folds: dataset.fold=0,1,2,3,4 dataset.folds=5",
+        remedy="Hold out more images; of a set without a val of its own take folds: train -m dataset.fold=0,1,2,3,4",
         why="Half the 95 % interval that a metric of so many images may have is wider than five points: two runs that "
         "differ by less cannot be told apart.",
         otherwise="Hold out more images.",

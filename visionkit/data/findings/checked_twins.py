@@ -8,7 +8,7 @@ from visionkit.data.findings.kind import FindingKind
 
 __all__ = ["CHECKED_TWINS"]
 
-_ACROSS = "Leave the ones of train out: fix=list writes them, for dataset.exclude=excluded.txt"
+_ACROSS = "Leave the ones of train out: fix=list writes them, for dataset.exclude=check/excluded.txt"
 _MOVE = "Leave the ones of train out."
 _LEAK = "What was trained on says nothing about others: the number would be too good."
 
