@@ -29,17 +29,21 @@ def _annotations(split, start):
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-@pytest.fixture(scope="module")
-def clean(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("coco")
+def write_coco(folder, change=lambda content: content):
+    """Images and annotations of train and val, changed as said; the folder."""
     (folder / "annotations").mkdir()
     for start, split in ((0, "train"), (100, "val")):
         (folder / split).mkdir()
-        content = _annotations(split, start)
+        content = change(_annotations(split, start))
         (folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
         for image in content["images"]:
             picture(image["id"], HEIGHT, WIDTH).save(folder / split / image["file_name"])
     return folder
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    return write_coco(tmp_path_factory.mktemp("coco"))
 
 
 def _change(folder, change, split="train"):

@@ -1,5 +1,6 @@
 """What the header and the end of a file say."""
 
+import errno
 import io
 import os
 
@@ -7,6 +8,7 @@ import numpy
 import pytest
 from PIL import Image
 
+from visionkit.checking import file_scan
 from visionkit.checking.file_record import FORMATS, MODES, Fault
 from visionkit.checking.file_scan import scan_files
 
@@ -87,3 +89,12 @@ def test_the_time_of_a_photo_is_that_of_its_exif(tmp_path):
     PICTURE.save(tmp_path / "b.jpg")
     found = scan_files([os.fsencode(tmp_path / name) for name in ("a.jpg", "b.jpg")])
     assert found["taken"].tolist() == [1709208001, 0]
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    def refuse(*_args):
+        raise PermissionError(errno.EACCES, "denied")
+
+    (tmp_path / "a.jpg").write_bytes(WHOLE["JPEG"])
+    monkeypatch.setattr(file_scan, "open", refuse, raising=False)
+    assert scan_files([os.fsencode(tmp_path / "a.jpg")])["faults"].tolist() == [Fault.DENIED]

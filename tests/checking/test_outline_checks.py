@@ -7,8 +7,7 @@ import numpy
 import pytest
 
 import visionkit as vk
-from tests.checking.test_box_faults import _annotations
-from tests.checking.test_pixel_scan import picture
+from tests.checking.test_box_faults import write_coco
 from visionkit.checking.outline_checks import polygon_areas
 from visionkit.data.polygons import Polygons
 
@@ -24,15 +23,7 @@ def _with_outlines(content):
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("coco")
-    (folder / "annotations").mkdir()
-    for start, split in ((0, "train"), (100, "val")):
-        (folder / split).mkdir()
-        content = _with_outlines(_annotations(split, start))
-        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
-        for image in content["images"]:
-            picture(image["id"], image["height"], image["width"]).save(folder / split / image["file_name"])
-    return folder
+    return write_coco(tmp_path_factory.mktemp("coco"), _with_outlines)
 
 
 def _crossed(annotation):

@@ -67,3 +67,9 @@ def test_a_run_of_an_earlier_version_is_evaluated_resumed_and_repeated(cli, tmp_
     assert code == 0, out + err
     if "resume=true" in words:
         assert [row["epoch"] for row in run.read_history()] == [1, 2]
+
+
+def test_a_data_set_of_files_leaves_out_no_images_where_the_key_was_not_there():
+    older = {key: value for key, value in read_group_file("dataset", "folder").items() if key != "exclude"}
+    assert with_later_keys({"dataset": older})["dataset"] == {**older, "exclude": None}
+    assert "exclude" not in with_later_keys({"dataset": read_group_file("dataset", "digits")})["dataset"]
